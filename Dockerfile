@@ -2,10 +2,15 @@
 # AIRFLOW_IMAGE may name the digest of the base image (docs/security.md).
 ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.11
 FROM ${AIRFLOW_IMAGE}
+# With SCANS=1 the image can read scanned forms (docs/scans.md). OpenCV needs three more libraries of Debian.
+ARG SCANS=""
 
 USER root
+RUN if [ -n "$SCANS" ]; then apt-get update \
+ && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 libxcb1 \
+ && rm -rf /var/lib/apt/lists/*; fi
 RUN install -d -o airflow -g 0 -m 775 /opt/loan-scoring /opt/loan-scoring/data \
-    /opt/loan-scoring/data/landing /opt/loan-scoring/data/artifacts /opt/loan-scoring/data/quality \
+    /opt/loan-scoring/data/landing /opt/loan-scoring/data/artifacts /opt/loan-scoring/data/quality /opt/loan-scoring/data/federated \
     /opt/loan-scoring/backups
 
 USER airflow
@@ -17,10 +22,10 @@ ENV VIRTUAL_ENV=/opt/loan-scoring/.venv \
     LOAN_SCORING_HOME=/opt/loan-scoring \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/loan-scoring/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/loan-scoring/plugins
-COPY --chown=airflow:0 requirements-image.txt .
+COPY --chown=airflow:0 requirements-image.txt requirements-image-scans.txt ./
 RUN PIP_USER=0 python3 -m venv .venv \
  && PIP_USER=0 .venv/bin/python -m pip install --no-cache-dir --quiet uv==0.13.9 \
- && .venv/bin/uv pip install --no-cache --quiet --compile-bytecode --require-hashes -r requirements-image.txt
+ && .venv/bin/uv pip install --no-cache --quiet --compile-bytecode --require-hashes -r requirements-image${SCANS:+-scans}.txt
 
 COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 sql sql

@@ -2,14 +2,16 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes pyproject.toml --custom-compile-command "make lock"
+COMPILE = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
+LOCK = $(COMPILE) pyproject.toml
+LOCK_GROUP = $(COMPILE) --group
 # Allow Python to write compiled bytecode, because it halves the start time of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 # Waiting OpenMP threads sleep instead of spinning, so that other processes can use the core. Airflow tasks
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose test-lending test-nights env bench calibrate scale demo-drift audit lint style types format reference lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose test-extras test-spark test-stream test-federated federated test-scans test-lending test-nights test-attacks env bench calibrate scale demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -41,6 +43,8 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 PARALLEL += --max-worker-restart 0 -o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
 test: setup style ## lint, types, tests; on LOAN_SCORING_SOURCE, the real loans, or on generated ones
+	@# Without this environment, its tests are skipped with the reason.
+	@$(MAKE) --silent federated || echo 'test: the environment of federated training cannot be made' >&2
 	@# mypy runs in parallel with the tests. If mypy finds errors, they are printed after the tests.
 	@$(BIN)/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
 	$(PYTEST) $(PARALLEL); tests=$$?; \
@@ -128,6 +132,19 @@ $(EXTRAS)/.done: requirements-extras.txt | setup
 test-extras: $(EXTRAS)/.done ## what needs the extras: the notebook on a running stack, queries of exported months
 	LOAN_SCORING_EXTRAS_PYTHON=$(CURDIR)/$(EXTRAS)/bin/python $(PYTEST) -m extras tests
 
+# Spark is 478 MB, and only `scoring.engine: spark` needs it.
+SPARK := .venv-spark
+
+$(SPARK)/.done: requirements-spark.txt | setup
+	@java -version 2>&1 | grep -qE 'version "(1[7-9]|2[0-9])' || { echo 'test-spark needs Java 17 or newer: apt-get install default-jre-headless' >&2; exit 1; }
+	$(BIN)/uv venv --quiet --clear $(SPARK)
+	VIRTUAL_ENV=$(CURDIR)/$(SPARK) $(BIN)/uv pip install --quiet --require-hashes -r requirements-spark.txt
+	VIRTUAL_ENV=$(CURDIR)/$(SPARK) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+test-spark: $(SPARK)/.done ## nights and lakes scored on Spark, workers killed; needs Java 17
+	LOAN_SCORING_SPARK_PYTHON=$(CURDIR)/$(SPARK)/bin/python $(PYTEST) -m spark tests
+
 # The environment of streams, apart for the same reason.
 STREAMS := .venv-stream
 
@@ -140,17 +157,49 @@ $(STREAMS)/.done: requirements-stream.txt | setup
 test-stream: $(STREAMS)/.done ## a stream over Redis and Kafka whose consumer and broker are killed; speed in docs/measurements.md
 	LOAN_SCORING_STREAM_PYTHON=$(CURDIR)/$(STREAMS)/bin/python $(PYTEST) -m stream tests/stream
 
+# Flower and Airflow need other releases of the same packages, so Flower has an environment of its own.
+FEDERATED := .venv-federated
+
+federated: $(FEDERATED)/.done ## make the environment of federated training
+
+$(FEDERATED)/.done: requirements-federated.txt | setup
+	$(BIN)/uv venv --quiet --clear $(FEDERATED)
+	VIRTUAL_ENV=$(CURDIR)/$(FEDERATED) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements-federated.txt
+	VIRTUAL_ENV=$(CURDIR)/$(FEDERATED) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+test-federated: $(FEDERATED)/.done ## federated training by a SuperLink and SuperNodes, one of them killed
+	LOAN_SCORING_FEDERATED_PYTHON=$(CURDIR)/$(FEDERATED)/bin/python $(PYTEST) -m federated tests
+
+SCANS := .venv-scans
+
+$(SCANS)/.done: requirements-scans.txt | setup
+	$(BIN)/uv venv --quiet --clear $(SCANS)
+	VIRTUAL_ENV=$(CURDIR)/$(SCANS) $(BIN)/uv pip install --quiet --require-hashes -r requirements-scans.txt
+	VIRTUAL_ENV=$(CURDIR)/$(SCANS) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+test-scans: $(SCANS)/.done ## reading of scanned forms, with the packages of the extra `scans`
+	$(SCANS)/bin/python -m pytest -m scans tests/scans tests/dags/test_scans_dag.py
+
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
 
-lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and those of the image and the extras
+lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and those of the image, of Spark and streams, and of the extras
 	$(LOCK) --extra dev -o requirements.txt
 	$(LOCK) --extra image --constraint requirements.txt -o requirements-image.txt
+	$(LOCK) --extra spark --constraint requirements.txt -o requirements-spark.txt
 	$(LOCK) --extra stream --constraint requirements.txt -o requirements-stream.txt
 	@# Not a constraint, but preferred versions: OR-Tools needs an older protobuf than MLflow would take.
 	cp requirements.txt requirements-extras.txt
+	cp requirements.txt requirements-scans.txt
+	$(LOCK) --extra dev --extra scans -o requirements-scans.txt
+	cp requirements-scans.txt requirements-image-scans.txt
+	$(LOCK) --extra image --extra scans -o requirements-image-scans.txt
 	$(LOCK) --extra excel --extra lake --extra notebook --extra scorecard --extra search -o requirements-extras.txt
+	cp requirements.txt requirements-federated.txt
+	$(LOCK_GROUP) pyproject.toml:federated -o requirements-federated.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) $(EXTRAS) $(STREAMS) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) $(FEDERATED) $(SCANS) .local data/landing data/artifacts data/federated data/quality data/demo data/example

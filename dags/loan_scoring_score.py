@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
+from loan_scoring import settings
 from loan_scoring.contract import Contract
 from loan_scoring_assets import applications, scores
 from loan_scoring_tasks import batch_id, task_session
@@ -48,6 +49,16 @@ def build(contract: Contract) -> DAG:
                 work.rows = score_mini_batch(session, run_id, mini_batch)
             return run_id
 
+        @task
+        def score_on_spark(planned: list[dict]) -> list[str]:
+            """Score all mini-batches on Spark, by a driver that this task starts and waits for."""
+            from loan_scoring.scoring.engine import score_on_spark
+
+            run_id = planned[0]["run_id"]
+            with task_session(portfolio, batch_id()) as (session, work):
+                work.rows = score_on_spark(session, run_id)
+            return [run_id]
+
         @task(outlets=[scores(portfolio)])
         def publish(run_ids: Iterable[str], outlet_events=None) -> None:
             """Make the scoring run the current scoring run of its batch.
@@ -65,7 +76,9 @@ def build(contract: Contract) -> DAG:
                 work.rows = publish_scores(session, next(iter(run_ids)), f"airflow:{dag.dag_id}")
             outlet_events[scores(portfolio)].add_partitions(batch_id())
 
-        publish(score.expand_kwargs(plan()))
+        planned = plan()
+        is_spark = (settings.engine() or contract.scoring.engine) == "spark"
+        publish(score_on_spark(planned) if is_spark else score.expand_kwargs(planned))
     return dag
 
 

@@ -11,6 +11,7 @@ from loan_scoring.contract import judge_batch_id
 from loan_scoring.errors import (
     BatchError,
     ContractError,
+    FailedRunError,
     GoneError,
     PassingSourceError,
     SourceError,
@@ -75,10 +76,9 @@ def task_session(
         is_judged: whether to refuse a batch_id that is no business date, or a date to come.
 
     Raises:
-        AirflowFailException: a retry cannot help, because a file is broken, the contract or the
-            batch_id is invalid, or the rows have been dropped. Airflow does not retry the task.
+        AirflowFailException: a retry cannot help, because a file, the contract or the batch_id is
+            invalid, rows have been dropped, or a federated run has failed. Airflow does not retry.
         PassingSourceError: a retry may help, for example because the file has not landed yet.
-            Airflow retries the task.
     """
     from loan_scoring.database.session import open_session
     from loan_scoring.database.task_metrics import TaskStart, measure_task
@@ -106,5 +106,5 @@ def task_session(
             yield session, work
     except PassingSourceError:
         raise
-    except (BatchError, ContractError, GoneError, SourceError) as error:
+    except (BatchError, ContractError, FailedRunError, GoneError, SourceError) as error:
         raise AirflowFailException(str(error)) from error

@@ -27,16 +27,17 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.models import registry
 from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.holdout import split_holdout
 from loan_scoring.models.promotion.decide import promote_by_gates, promote_by_hand
-from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.scorer import exclusion_reasons
 from loan_scoring.models.training.run import train
 from loan_scoring.scoring.batch import score_batch
 
 pytest_plugins = ["workers", "databases"]
-# As modules with doctests they would all be looked for under one name.
-collect_ignore_glob = ["*conftest.py"]
+# As modules with doctests they would all be looked for under one name; those of Flower need its
+# environment.
+collect_ignore_glob = ["*conftest.py", "federated/*"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 NIGHT = "2026-01-05"
 """The first night of the replayed loans."""
@@ -96,6 +97,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         column.pop("direction", None)
     for field in ("shadow_nights", "shadow_runner_up"):  # tests of shadows ask for them
         raw["promotion"].pop(field)
+    raw.pop("federated")  # tests of sites ask for it
     # Tests that write a file take it at once; what settles is tested with contracts of its own.
     raw.setdefault("ingest", {})["settled_seconds"] = 0
     raw["replay"]["generated_rows"] = SAMPLE_ROWS

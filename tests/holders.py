@@ -3,6 +3,8 @@
 AIRFLOW = {
     "init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "housekeeping",
 }  # fmt: skip
+FEDERATION = {"federation-certificates", "superlink", "federation"}
+SITES = {"site-north", "site-south", "site-central", "site-north-east"}
 HELD_BY = {
     "AIRFLOW_API_SECRET": {"api-server"},
     "AIRFLOW_JWT_SECRET": {"api-server", "scheduler"},
@@ -14,10 +16,17 @@ HELD_BY = {
     "LOAN_SCORING_OWNER_PASSWORD": {"init"},
     "LOAN_SCORING_OWNER_URL": {"init"},
     "LOAN_SCORING_BACKUP_KEY": {"init"},
-    "LOAN_SCORING_APP_PASSWORD": {"init", "api-server", "stream", "worker"},
-    "LOAN_SCORING_DATABASE_URL": {"init", "api-server", "stream", "worker", "mlflow"},
+    "LOAN_SCORING_APP_PASSWORD": {"init", "api-server", "stream", "worker", "spark-worker"},
+    "LOAN_SCORING_DATABASE_URL": {
+        "init",
+        "api-server",
+        "stream",
+        "worker",
+        "mlflow",
+        "spark-worker",
+    },
     "LOAN_SCORING_BROKER_URL": {"stream"},
-    "LOAN_SCORING_READER_PASSWORD": {"init", "api-server"},
+    "LOAN_SCORING_READER_PASSWORD": {"init", "api-server"} | SITES,
     "LOAN_SCORING_READER_URL": {"api-server"},
     "LOAN_SCORING_MLFLOW_PASSWORD": {"init", "mlflow"},
     "LOAN_SCORING_MLFLOW_URL": {"mlflow"},

@@ -67,6 +67,10 @@ class GoneError(StateError):
     """Retention has dropped the rows that the action needs, so a retry cannot succeed."""
 
 
+class FailedRunError(StateError):
+    """A federated run has failed. Waiting for it longer cannot succeed."""
+
+
 class BusyError(LoanScoringError):
     """The server is busy with other requests. The caller may send the request again later."""
 

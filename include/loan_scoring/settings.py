@@ -34,6 +34,14 @@ def artifacts_dir(portfolio: str) -> Path:
     return data_dir() / "artifacts" / portfolio
 
 
+def federated_dir(portfolio: str) -> Path:
+    """Return the folder of a portfolio's federated runs: requests and results, and no loans.
+
+    It is apart from the artifacts, because a server beside a SuperLink writes to it.
+    """
+    return data_dir() / "federated" / portfolio
+
+
 def mlflow_pages() -> str | None:
     """Return the URL of MLflow's pages, to which the page of models links. None if it is not set.
 
@@ -146,6 +154,29 @@ def backup_key() -> str | None:
     return os.environ.get("LOAN_SCORING_BACKUP_KEY") or None
 
 
+def site_url() -> str | None:
+    """Return the database URL of a site of federated training, from LOAN_SCORING_SITE_URL.
+
+    Return None if the variable is unset. A role that only reads is enough.
+    """
+    return os.environ.get("LOAN_SCORING_SITE_URL") or None
+
+
+def federated_python() -> Path:
+    """Return the Python that has Flower (LOAN_SCORING_FEDERATED_PYTHON, or of `make federated`)."""
+    given = os.environ.get("LOAN_SCORING_FEDERATED_PYTHON")
+    return Path(given) if given else home() / ".venv-federated" / "bin" / "python"
+
+
+def served_sites() -> str | None:
+    """Return the number of sites that a server of federated training waits for.
+
+    This is LOAN_SCORING_SERVED_SITES. If it is unset, there is no such server, and the sites are
+    levels of a column of this database.
+    """
+    return os.environ.get("LOAN_SCORING_SERVED_SITES") or None
+
+
 def source() -> str | None:
     """Return the path or URL of the labelled loans that replays use (LOAN_SCORING_SOURCE).
 
@@ -196,3 +227,25 @@ def promotion_mode() -> str | None:
     if found not in (None, "auto", "hold"):
         raise ContractError(f"LOAN_SCORING_PROMOTION is {found}; make it auto or hold, or unset it")
     return found
+
+
+def engine() -> str | None:
+    """Return the engine that scores, from LOAN_SCORING_ENGINE. It goes before the contract's.
+
+    Return None if the variable is unset.
+
+    Raises:
+        ContractError: the value is neither `tasks` nor `spark`.
+    """
+    found = os.environ.get("LOAN_SCORING_ENGINE") or None
+    if found not in (None, "tasks", "spark"):
+        raise ContractError(f"LOAN_SCORING_ENGINE is {found}; make it tasks or spark, or unset it")
+    return found
+
+
+def spark_master() -> str:
+    """Return Spark's master, from LOAN_SCORING_SPARK_MASTER.
+
+    The default is this machine with two threads. A mini-batch that fails is tried up to four times.
+    """
+    return os.environ.get("LOAN_SCORING_SPARK_MASTER") or "local[2,4]"

@@ -28,7 +28,7 @@ from loan_scoring_web.pages.next_steps import next_steps
 from loan_scoring_web.problems import MOST_LETTERS, faulty, problem
 from loan_scoring_web.rendering import HEADERS, page
 from loan_scoring_web.rights import reader
-from loan_scoring_web.routes import api, desk, drift, files, models, pages, quality
+from loan_scoring_web.routes import api, desk, drift, files, models, pages, quality, scans
 from loan_scoring_web.routes.static import Static
 
 STATUS_BY_ERROR: dict[type[LoanScoringError], int] = {
@@ -51,7 +51,7 @@ app = FastAPI(
     docs_url=None,
     redirect_slashes=False,
 )
-for module in (pages, drift, quality, files, models, desk, api):
+for module in (pages, drift, quality, files, models, desk, scans, api):
     app.include_router(module.router)
 app.mount("/static", Static(), name="static")
 

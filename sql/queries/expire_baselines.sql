@@ -3,7 +3,7 @@
 UPDATE models AS m
 SET baseline_artifact = NULL, baseline_sha256 = NULL
 WHERE m.baseline_artifact IS NOT NULL AND m.created_at < %(before)s
-  AND NOT EXISTS (SELECT FROM champions AS c WHERE c.model_version = m.model_version)
+  AND NOT EXISTS (SELECT FROM models_in_use AS c WHERE c.model_version = m.model_version)
   AND NOT EXISTS (
       SELECT FROM scoring_runs AS r
       WHERE r.propensity_version = m.model_version

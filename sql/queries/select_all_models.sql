@@ -1,5 +1,5 @@
--- Return every model version in the order of its number, to copy all of them to MLflow, with the last
--- verdict on it in one line.
+-- Return every model version that scores loans, in the order of its number, to copy all of them to MLflow,
+-- with the last verdict on it in one line.
 SELECT m.model_version, m.kind, m.algorithm, m.parameters, m.features, m.metrics, m.training_data,
        m.fingerprint, m.code_version, m.artifact, m.artifact_sha256, m.leaks, m.created_at, p.verdict
 FROM models AS m
@@ -14,4 +14,5 @@ LEFT JOIN LATERAL (
     ORDER BY q.promotion_id DESC
     LIMIT 1
 ) AS p ON true
+WHERE m.kind <> 'scans'
 ORDER BY m.kind, m.number

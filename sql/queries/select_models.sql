@@ -6,7 +6,7 @@ SELECT m.model_version, m.kind, m.algorithm, m.metrics, m.created_at, m.fingerpr
        ARRAY(SELECT gate ->> 'gate' || ': ' || (gate ->> 'sentence')
              FROM jsonb_array_elements(p.evidence -> 'gates') AS gate
              WHERE NOT (gate ->> 'passed')::boolean) AS failed,
-       EXISTS (SELECT FROM champions AS c WHERE c.model_version = m.model_version) AS is_champion
+       EXISTS (SELECT FROM models_in_use AS c WHERE c.model_version = m.model_version) AS is_champion
 FROM models AS m
 LEFT JOIN LATERAL (
     SELECT * FROM promotions AS q

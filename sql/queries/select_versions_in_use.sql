@@ -1,2 +1,2 @@
 -- Return the champion version of each kind. One statement is used, so that the versions belong together.
-SELECT kind, model_version FROM champions
+SELECT kind, model_version FROM models_in_use

@@ -10,8 +10,9 @@ from browser.shots import LAST, LOOKS
 from loan_scoring import contract
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.models import registry
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.promotion.decide import apply_verdict, rollback_champions
-from loan_scoring.models.registry import KINDS, FittedModel
+from loan_scoring.models.registry import KINDS
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.integration]
 

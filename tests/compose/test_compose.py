@@ -145,6 +145,16 @@ class Stack:
             cursor.execute(query, values)
             return cursor.fetchall()
 
+    def copy(self, name: str) -> str:
+        """Copy the portfolio database, which nobody may be connected to. Return its URL."""
+        password = self.secrets["POSTGRES_PASSWORD"]
+        admin = f"postgresql://postgres:{password}@127.0.0.1:{self.postgres_port}/postgres"
+        with closing(psycopg2.connect(admin)) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(f"create database {name} template loan_scoring")
+            connection.cursor().execute(f"grant connect on database {name} to loan_scoring")
+        return self.url().replace("/loan_scoring", f"/{name}")
+
     def remains(self) -> dict[str, str]:
         """Return what the engine still has of the project, by kind."""
         of = f"label=com.docker.compose.project={self.name}"

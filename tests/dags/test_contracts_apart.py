@@ -10,6 +10,7 @@ import yaml
 
 from loan_scoring import contract as contracts
 from loan_scoring.database.session import Session
+from loan_scoring.local.airflow_stack import STAGES, stages_of
 
 pytestmark = [
     pytest.mark.dags,
@@ -24,7 +25,6 @@ PAGES = (
     "", "batches", "batches/2026-01-05", "batches/2026-01-05/quarantine.csv", "drift", "alerts",
     "models", "desk", "desk/1", "operations",
 )  # fmt: skip
-STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_broken_contract_is_one_import_error_and_takes_no_other_dag_away(
     assert list(found.import_errors) == ["loan_scoring_broken_contracts.py"]
     (error,) = found.import_errors.values()
     assert "broken.yaml: columns: List should have at least 2 items" in error.splitlines()[-1]
-    valid = [each.portfolio for each in contracts.load_all()[0]]
-    expected = {f"{name}_{stage}" for name in valid for stage in STAGES}
+    valid = contracts.load_all()[0]
+    expected = {f"{each.portfolio}_{stage}" for each in valid for stage in stages_of(each)}
     assert set(found.dags) == expected | {"loan_scoring_contracts"}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from loan_scoring import contract
+from loan_scoring.local.airflow_stack import stages_of
 
 pytestmark = [
     pytest.mark.dags,
@@ -26,12 +27,15 @@ HEAVY = ("pandas", "numpy", "sklearn", "scipy", "pyarrow", "psycopg2", "great_ex
 
 def test_every_file_is_read_without_error(bag: Any) -> None:
     assert bag.import_errors == {}
-    staged = {f"{name}_{stage}" for name in contract.names() for stage in STAGES}
+    loaded = map(contract.load, contract.names())
+    staged = {f"{each.portfolio}_{stage}" for each in loaded for stage in stages_of(each)}
     assert set(bag.dags) == staged | {CHECK}
 
 
 def test_airflow_ignores_every_helper() -> None:
-    others = ("maintenance", "shadow", "stream", "contracts", "broken_contracts")
+    others = (
+        "maintenance", "shadow", "stream", "federated", "scans", "contracts", "broken_contracts",
+    )  # fmt: skip
     stages = {f"loan_scoring_{stage}" for stage in (*STAGES, *others)}
     lines = (DAGS / ".airflowignore").read_text().splitlines()
     ignored = {line.removesuffix(r"\.py") for line in lines if not line.startswith("#")}

@@ -16,7 +16,7 @@ import pytest
 from loan_scoring.contract import Contract
 from loan_scoring.lab.calibrate.pool import read_labelled_loans
 from loan_scoring.models.baseline import read_baseline_sample, watched_columns
-from loan_scoring.models.registry import FittedModel
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.models.training.applicants import NO_OTHERS, Applicants
 from loan_scoring.models.training.candidates import declared_trials

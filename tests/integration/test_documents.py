@@ -210,6 +210,8 @@ def test_variables_exist() -> None:
     containers = variables("docker-compose.yaml", "include/loan_scoring/database/roles.py")
     others = {
         "docs/operations.md": containers,
+        "docs/scans.md": containers,
+        "docs/spark.md": containers,
         "docs/security.md": containers,
         "CONTRIBUTING.md": variables("tests/**/*.py"),
     }

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from loan_scoring import database, settings
-from loan_scoring.contract.operation_policies import Channel
+from loan_scoring.contract.notifications import Channel
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError
 from loan_scoring.ingest.batches import ingest_batch

@@ -513,7 +513,7 @@ def test_a_publication_waits_for_whoever_writes_scores_of_the_run(
         with closing(database.connect_beside(session.connection)) as other:
             with other.cursor() as cursor:
                 cursor.execute(
-                    "insert into scores select (jsonb_populate_record(s, '{\"loan_id\": 1}')).*"
+                    "insert into scores select (jsonb_populate_record(s, '{\"loan_id\": -1}')).*"
                     " from scores as s where scoring_run_id = %s limit 1",
                     (planned.scoring_run_id,),
                 )

@@ -19,6 +19,7 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.models import registry
 from loan_scoring.models.artifacts import _load, dump_estimator, load_estimator
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.promotion.decide import promote_by_gates
 from loan_scoring.models.training.candidates import declared_trials
 from loan_scoring.models.training.cross_validation import (
@@ -247,7 +248,7 @@ def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session)
     """The second training writes its files before it finds the first one's rows."""
     rows = [registry.model_row(ready, f"{kind}-1") for kind in registry.KINDS]
     models = [
-        registry.FittedModel(
+        FittedModel(
             row["kind"],
             registry.model_estimator(ready, row),
             {},

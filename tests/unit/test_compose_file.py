@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from holders import AIRFLOW, HELD_BY
+from holders import AIRFLOW, FEDERATION, HELD_BY, SITES
 from loan_scoring import settings
 from loan_scoring.errors import ContractError
 from loan_scoring.local import airflow_environment, env_file
@@ -25,9 +25,13 @@ SECRET = re.compile(r"PASSWORD|SECRET|KEY|CONN(?!ECTION_)|URL")
 WRITE = {
     "landing": {"init", "worker"},
     "artifacts": {"init", "worker"},
+    "federated": {"worker", "superlink", "federation"},
+    "sites": SITES,
     "quality": {"init", "worker"},
 }
 """Services that may write to a volume."""
+
+ENDS = ("init", "federation-certificates")
 
 OWN_WAY = {"AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL"}  # fmt: skip
@@ -40,7 +44,8 @@ def services() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = parsed["services"]
     assert set(found) == {
         "postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "triggerer",
-        "worker", "mlflow", "housekeeping", "stream",
+        "worker", "mlflow", "housekeeping", "stream", "spark-master",
+        "spark-worker", *FEDERATION, *SITES,
     }  # fmt: skip
     return found
 
@@ -58,7 +63,7 @@ def test_every_service_is_pinned_bounded_restarted_and_not_root(services) -> Non
         assert ("/tmp" in service["tmpfs"], "/tmp" in service.get("volumes", [])) == (
             not on_disk, on_disk,
         ), name  # fmt: skip
-        assert service["restart"] == ("on-failure:3" if name == "init" else "unless-stopped")
+        assert service["restart"] == ("on-failure:3" if name in ENDS else "unless-stopped")
         assert service["user"] in ("postgres", "redis", "${AIRFLOW_UID:-50000}:0"), name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -67,14 +72,14 @@ def test_every_service_is_pinned_bounded_restarted_and_not_root(services) -> Non
 
 def test_every_service_that_stays_has_a_health_check(services) -> None:
     for name, service in services.items():
-        if name != "init":  # it ends, and others wait for its end
+        if name not in ENDS:  # it ends, and others wait for its end
             assert service["healthcheck"]["test"], name
             assert service["healthcheck"]["timeout"], name
 
 
 def test_airflow_starts_where_the_set_up_has_succeeded(services) -> None:
     ended = {"condition": "service_completed_successfully"}
-    for name in set(services) - {"postgres", "redis", "init"}:
+    for name in set(services) - {"postgres", "redis", "init"} - FEDERATION - SITES:
         first = {"init": ended}
         if name == "stream":
             first["redis"] = {"condition": "service_healthy"}
@@ -155,9 +160,12 @@ def test_docs_put_no_password_on_a_command_line() -> None:
 def test_databases_are_apart_and_volumes_are_read_only_where_they_are_only_read(services) -> None:
     networks = {name: set(service["networks"]) for name, service in services.items()}
     assert {name for name in networks if "front" not in networks[name]} == {
-        "postgres", "redis", "init", "scheduler", "housekeeping",
+        "postgres", "redis", "init", "scheduler", "housekeeping", "spark-master", "spark-worker",
+        *FEDERATION, *SITES,
     }  # fmt: skip
-    assert all("database" in each for each in networks.values())
+    # The server of federated training reaches no database, and its sites reach nothing else.
+    assert {name for name in networks if "database" not in networks[name]} == FEDERATION
+    assert all(networks[name] == {"database", "federation"} for name in SITES)
     for volume, writers in WRITE.items():
         found = {
             name: [
@@ -236,17 +244,23 @@ def test_image_has_the_versions_of_the_tests() -> None:
     }
     assert {"celery", "redis", "apache-airflow-providers-celery", "s3fs"} <= image.keys()
     assert not {"pytest", "ruff", "moto"} & image.keys()
+    scans = pins("requirements-image-scans.txt")
+    assert {name: scans[name] for name in image} == image
+    assert {"rapidocr-onnxruntime", "pypdfium2"} <= scans.keys()
+    spark = pins("requirements-spark.txt")
+    assert spark.keys() - tests.keys() == {"py4j", "pyspark"}
+    assert {name: tests[name] for name in spark.keys() & tests.keys()}.items() <= spark.items()
 
 
 @pytest.mark.attack
 def test_packages_are_pinned_with_hashes_and_without_addresses() -> None:
-    for name in ("requirements.txt", "requirements-image.txt", "requirements-extras.txt"):
+    for name in (f"requirements{each}.txt" for each in ("", "-image", "-extras", "-spark")):
         text = (REPOSITORY / name).read_text()
         assert "://" not in text, name
         pinned = re.findall(r"^[\w-]+(?:\[[\w,-]+\])?==.*\\\n(?: +--hash=sha256:[0-9a-f]{64}.*\n)+", text, re.M)  # fmt: skip # noqa: E501
         lines = [line for line in text.splitlines() if line and line[0] not in " #"]
         assert len(pinned) == len(lines) > 100, name
-    for name in ("Makefile", "Dockerfile"):
+    for name in ("Makefile", "Dockerfile", "Dockerfile.spark"):
         installs = re.findall(r"uv pip install .*-r \S+", (REPOSITORY / name).read_text())
         assert installs, name
         assert all("--require-hashes" in each for each in installs), name
@@ -255,8 +269,9 @@ def test_packages_are_pinned_with_hashes_and_without_addresses() -> None:
 def test_context_of_the_build_is_what_the_dockerfile_copies() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
-    dockerfile = (REPOSITORY / "Dockerfile").read_text()
-    copied = re.findall(r"^COPY --chown=airflow:0 (.+) \S+$", dockerfile, re.M)
+    names = ("Dockerfile", "Dockerfile.spark", "Dockerfile.federated")
+    files = [(REPOSITORY / name).read_text() for name in names]
+    copied = re.findall(r"^COPY --chown=\w+:0 (.+) \S+$", "\n".join(files), re.M)
     assert "*" in ignored
     assert allowed == {each for line in copied for each in line.split()}
 
@@ -277,7 +292,7 @@ def config(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         file = REPOSITORY / "docker-compose.yaml"
         command = ["docker", "compose", f"--env-file={env}", f"--file={file}"]
         return subprocess.run(
-            [*command, "--profile=mlflow", "config", *options],
+            [*command, "--profile=mlflow", "--profile=spark", "config", *options],
             cwd=tmp_path, env=bare, capture_output=True, text=True, check=False,
         )  # fmt: skip
 

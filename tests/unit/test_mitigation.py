@@ -25,8 +25,8 @@ from pydantic import ValidationError
 from loan_scoring.contract import Contract
 from loan_scoring.models.contributions import Contributions
 from loan_scoring.models.encoding import Encoder, split_columns
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.promotion.mitigation_gate import mitigation_gate
-from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.training.alternatives import (
     choose_alternative,
     fit_alternatives,

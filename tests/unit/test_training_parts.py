@@ -8,9 +8,9 @@ import pytest
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
 from loan_scoring.models.encoding import Columns, Encoder
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.holdout import holdout_members
 from loan_scoring.models.numbers import LARGEST, as_floats
-from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.training.candidates import LEVELS, Trial, build_candidate, fit_pipeline
 from loan_scoring.models.training.cross_validation import TrialResult
 from loan_scoring.models.training.fit import fit_pair, split_rows

@@ -103,6 +103,9 @@ def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> No
         "--per-night", type=count, default=333_334, help="applications; default: %(default)s"
     )
     scale.add_argument(
+        "--labelled", type=count, default=0, metavar="LOANS", help="then train on so many loans"
+    )
+    scale.add_argument(
         "--docs", metavar="FOLDER", help="where to write scale.md; default: docs/ of the project"
     )
     demo = add_command(
@@ -207,9 +210,13 @@ def _scale(options: argparse.Namespace) -> dict[str, Any]:
 
     nights, per_night = options.nights, options.per_night
     with tempfile.TemporaryDirectory(prefix="loan-scoring-scale-") as folder:
-        found = measure_scale(options.portfolio, Path(folder), nights, per_night, options.source)
+        found = measure_scale(
+            options.portfolio, Path(folder), nights, per_night, options.source, options.labelled
+        )
     page = (Path(options.docs) if options.docs else settings.home() / "docs") / "scale.md"
     command = f"loan-scoring scale --nights {nights} --per-night {per_night}"
+    if options.labelled:
+        command += f" --labelled {options.labelled}"
     text = scale_page(found, command)
     write_whole(page, text.encode())
     return {**asdict(found), "page": page, "text": f"{page}: {found.applications:,} applications"}

@@ -14,6 +14,7 @@ from typing import Any
 from loan_scoring.cli import (
     contracts,
     cutoffs,
+    federated,
     lab,
     lookups,
     models,
@@ -21,6 +22,7 @@ from loan_scoring.cli import (
     privacy,
     quarantine,
     records,
+    scans,
     stages,
     status,
     stream,
@@ -137,7 +139,11 @@ def parser() -> argparse.ArgumentParser:
         return add_command(commands, name, handler, help_, common, *parents)
 
     ingest = command("ingest", stages.ingest_command, "ingest a batch of applications", batch)
-    ingest.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
+    ingest.set_defaults(then_scores=False)
+    night = command("night", stages.night_command, "ingest, score and compare a batch", batch)
+    night.set_defaults(then_scores=True, run=None)
+    for each in (ingest, night):
+        each.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
     withdraw = command(
         "withdraw", stages.withdraw_command, "take a published batch out, with a way back", batch
     )
@@ -145,6 +151,7 @@ def parser() -> argparse.ArgumentParser:
     withdraw.add_argument("--undo", action="store_true", help="take the batch back in")
     outcomes.add_outcomes_command(commands, common)
     lookups.add_lookup_command(commands, common)
+    scans.add_scans_command(commands, common)
     train = command(
         "train", stages.train_command, "fit a pair of models and judge it against the champions"
     )
@@ -157,6 +164,7 @@ def parser() -> argparse.ArgumentParser:
     command("leaks", stages.leaks_command, "show how much of the outcome each column reveals")
     models.add_models_command(commands, common)
     cutoffs.add_cutoffs_command(commands, common)
+    federated.add_federated_command(commands, common)
     score = command("score", stages.score_command, "score a batch, or a file, with the champions")
     score.set_defaults(refuse=score.error)
     what = score.add_mutually_exclusive_group(required=True)
@@ -164,6 +172,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
     score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
     score.add_argument("--run", metavar="ID", help="with --batch: publish this earlier run again")
+    lake = "with --batch: Parquet files that Spark scores, and the folder of their scores"
+    score.add_argument("--applications", metavar="URI", help=lake)
+    score.add_argument("--scores", metavar="URI", help=lake)
+    score.add_argument(
+        "--publish", action="store_true", help="with --applications: publish the scores in Postgres"
+    )
     command("metrics", stages.metrics_command, "compare a scored batch with its baseline", batch)
     command(
         "reconcile",

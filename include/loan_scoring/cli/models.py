@@ -6,6 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from loan_scoring.cli.classifiers import (
+    card_reader,
+    gate_lines,
+    is_of_scans,
+    promote_classifier,
+    rollback_classifier,
+    trained_on,
+)
 from loan_scoring.cli.common import (
     Handler,
     account_name,
@@ -65,7 +73,9 @@ def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     rollback = command("rollback", _rollback, "restore the versions that the champions replaced")
     rollback.add_argument(
-        "--kind", choices=("propensity", "personas"), help="only this one; default: both"
+        "--kind",
+        choices=("propensity", "personas", "scans"),
+        help="only this one; default: propensity and personas",
     )
     add_mlflow_arguments(
         command("mlflow", mlflow_command, "show trials and models in MLflow's UI until Ctrl-C")
@@ -111,16 +121,15 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
 
     with session_of(options) as session:
         row = registry.model_row(session, options.version)
-        pair = registry.fitted_pair(session, options.version)
+        pair = registry.versions_by_fingerprint(session, row["fingerprint"])
         verdicts = database.rows(
             session.connection, "select_verdicts", model_version=options.version
         )
     lines = [
-        f"{options.version} ({row['algorithm']}), fitted with "
-        f"{', '.join(v for v in pair.values() if v != options.version)}",
+        f"{options.version} ({row['algorithm']})"
+        + "".join(f", fitted with {each}" for each in pair.values() if each != options.version),
         f"fitted     {row['created_at']:%Y-%m-%d %H:%M} UTC by loan-scoring {row['code_version']}",
-        f"on         {row['training_data'].get('applications', 0):,} loans with an outcome, "
-        f"outcomes as of {registry.outcomes_as_of(row)}",
+        "on         " + trained_on(row),
         *(
             [f"left out   {text}"]
             if (text := (row["training_data"].get("cohorts") or {}).get("left_out_text"))
@@ -138,12 +147,14 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
             "",
             f"{each['decided_at']:%Y-%m-%d %H:%M} {each['verdict']} by {each['decided_by']} "
             f"({each['occasion']}), instead of {each['replaces'] or 'none'}{comment}",
-            *_gate_lines(each["evidence"]),
+            *gate_lines(each["evidence"]),
         ]
     return {"model": row, "verdicts": verdicts, "text": "\n".join(lines)}
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
+    if is_of_scans(options.version):
+        return promote_classifier(options)
     from loan_scoring.models.promotion.decide import promote_by_hand
 
     with session_of(options) as session:
@@ -159,11 +170,13 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
         "overruled": overruled,
         "is_mirrored": mirror_after_training(options),
         "gates": evidence["gates"],
-        "text": "\n".join([*_gate_lines(evidence), summary, _NEXT]),
+        "text": "\n".join([*gate_lines(evidence), summary, _NEXT]),
     }
 
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
+    if options.kind == "scans":
+        return rollback_classifier(options)
     from loan_scoring.models.promotion.decide import rollback_champions
 
     with session_of(options) as session:
@@ -176,11 +189,10 @@ def _rollback(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _card(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html, render_card_markdown
 
     with session_of(options) as session:
-        card = read_card(session, options.version)
+        card = card_reader(options.version)(session, options.version)
     if options.html is None:
         text = render_card_markdown(card)
         return {"markdown": text, "text": text.rstrip()}
@@ -264,10 +276,3 @@ def _scorecard(options: argparse.Namespace) -> dict[str, Any]:
             ),
         ]
     return {"scorecard": card, "text": "\n".join(lines)}
-
-
-def _gate_lines(evidence: dict[str, Any]) -> list[str]:
-    return [
-        f"  {gate['gate']:<14} {'passed' if gate['passed'] else 'FAILED'}  {gate['sentence']}"
-        for gate in evidence.get("gates", [])
-    ]

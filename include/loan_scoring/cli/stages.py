@@ -1,6 +1,7 @@
-"""Run the commands `ingest`, `train`, `leaks`, `score`, `metrics` and `reconcile`."""
+"""Run the commands `ingest`, `train`, `leaks`, `score`, `metrics`, `night` and `reconcile`."""
 
 import argparse
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -39,7 +40,8 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
             f" {landed.accepted} accepted, {landed.quarantined} quarantined"
             f"{f' ({rules})' if rules else ''}{unchanged}"
         )
-        if landed.revision > 1 and not landed.is_unchanged and options.batch != HISTORY:
+        is_last = not options.then_scores
+        if is_last and landed.revision > 1 and not landed.is_unchanged and options.batch != HISTORY:
             result["text"] += unscored_hint(options.portfolio, options.batch)
         if landed.outcomes is not None:
             result["text"] += f"\n{landed.outcomes.sentence}"
@@ -140,6 +142,14 @@ def score_command(options: argparse.Namespace) -> dict[str, Any]:
         options.refuse("--file and --out belong together: the file and where its scores go")
     if options.run is not None and options.batch is None:
         options.refuse("--run belongs to --batch: it publishes an earlier run of that batch")
+    if (options.applications is None) != (options.scores is None):
+        options.refuse("--applications and --scores belong together: folders of a lake")
+    if options.publish and options.applications is None:
+        options.refuse("--publish belongs to --applications: other scores are always published")
+    if options.applications is not None:
+        if options.batch is None or options.run is not None:
+            options.refuse("--applications needs --batch, the business date, and no --run")
+        return _score_lake(options)
     return _score_file(options) if options.file is not None else _score_batch(options)
 
 
@@ -161,6 +171,34 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
         f" by {result['propensity_version']} and {result['personas_version']}"
         f" from {result['source']}"
     )
+    return result
+
+
+def _score_lake(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.scoring.engine import score_lake_on_spark
+    from loan_scoring.scoring.lake_publish import plan_publication, publish_from_lake
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        if options.publish:
+            plan_publication(session, options.batch)  # Spark is not started in vain
+        result.update(
+            score_lake_on_spark(session, options.batch, options.applications, options.scores)
+        )
+        if options.publish:
+            folder = result["scores_folder"]
+            result["published"] = publish_from_lake(session, options.batch, folder, account_name())
+        return int(result["received"])
+
+    run_measured(options, "score.lake", work)
+    result["text"] = (
+        f"{result['scoring_run_id']}: {result['received']} received = {result['scored']} scored"
+        f" + {result['referred']} referred + {result['refused']} refused,"
+        f" in {result['scores_folder']}"
+    )
+    if options.publish:
+        result["text"] += f"\npublished as {result['published']}"
     return result
 
 
@@ -207,6 +245,20 @@ def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
         + REQUESTED
         * result["asks_for_model"]
     )
+    return result
+
+
+def night_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Ingest, score and compare a batch in one process, which imports the libraries once.
+
+    The first stage that fails ends the night. Each stage may run again, so a night may too.
+    """
+    result: dict[str, Any] = {}
+    stages = {"ingest": ingest_command, "score": _score_batch, "metrics": metrics_command}
+    for name, stage in stages.items():
+        result[name] = stage(options)
+        logging.getLogger(__name__).info("%s", result[name]["text"])
+    result["text"] = "\n".join(result[name].pop("text") for name in stages)
     return result
 
 

@@ -13,9 +13,9 @@ from loan_scoring.contract.files import load, load_all, names, read
 from loan_scoring.contract.governance import Governance
 from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.lookups import FeatureColumn, Lookup
+from loan_scoring.contract.notifications import Channel
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
-    Channel,
     MonitoringPolicy,
     PerformancePolicy,
     RetentionPolicy,

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.desk import check_desk
+from loan_scoring.contract.federated import check_federated
 from loan_scoring.contract.mitigation import check_mitigation
 from loan_scoring.contract.outcomes import check_outcomes
 from loan_scoring.contract.parts import first_repeated
 from loan_scoring.contract.protected import check_protected, check_segments
 from loan_scoring.contract.reasons import check_reasons
+from loan_scoring.contract.scan_form import check_scan_form
 from loan_scoring.contract.source_checks import check_sources
 from loan_scoring.contract.stage_policies import KEEPS_DIRECTIONS
 
@@ -44,6 +46,7 @@ def check_parts(contract: "Contract") -> None:
     check_outcomes(contract)
     check_protected(contract)
     check_mitigation(contract)
+    check_federated(contract)
     check_segments(contract)
     check_reasons(contract)
     twice = first_repeated([channel.name for channel in contract.notifications])
@@ -71,6 +74,7 @@ def check_parts(contract: "Contract") -> None:
                 f"business.amount: {amount.name} is not a number that is known at application"
             )
     check_desk(contract)
+    check_scan_form(contract)
     totals = contract.ingest.manifest.totals if contract.ingest.manifest else {}
     declared = {column.name: column for column in contract.columns}
     for name in totals:

@@ -20,6 +20,10 @@ class ScoringPolicy(ContractPart):
     """Rows of a mini-batch. One task scores one mini-batch."""
     max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
     """A batch is cut into at most so many mini-batches, then larger ones."""
+    engine: Literal["tasks", "spark"] = later("tasks")
+    """What scores mini-batches: tasks of Airflow (the CLI: threads), or executors of
+    [Spark](spark.md). LOAN_SCORING_ENGINE goes before it. The scores are equal.
+    """
 
 
 class DecisionPolicy(ContractPart):

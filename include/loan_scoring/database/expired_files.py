@@ -1,4 +1,4 @@
-"""Remove files with rows that retention has dropped, and let go of old baseline samples."""
+"""Remove files with rows that retention has dropped, and scans, and let go of baseline samples."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -35,21 +35,29 @@ def expire_baselines(
 def remove_expired_files(session: Session, keep_days: int, today: date | None = None) -> list[Path]:
     """Remove the files that hold rows which retention has dropped, and return their paths.
 
-    These are the landing files of applications and of outcomes, and the quality pages, of dropped
-    months; baseline samples that no model names; and training files that a training left behind.
-    The latter two go when they are older than `keep_days` days, because a training writes its files
-    before its rows. Table `dropped_partitions` says which months were dropped. So if the process is
-    killed, the next call removes the remaining files.
+    These are the landing files of applications and of outcomes, the scanned forms, and the quality
+    pages, of dropped months; baseline samples that no model names; and training files that a
+    training left behind. The latter two go when they are older than `keep_days` days, because a
+    training writes its files before its rows. Table `dropped_partitions` says which months were
+    dropped. So if the process is killed, the next call removes the remaining files. The rows of
+    scanned pages go too.
+
+    Args:
+        session: session of the role that owns the schema.
+        keep_days: number of days to keep.
+        today: current date. If None, today in UTC.
     """
     portfolio = session.contract.portfolio
     with database.transaction(session.connection):
         dropped = database.rows(session.connection, "select_dropped_months")
+        database.execute(session.connection, "expire_scans")
         named = {row["name"] for row in database.rows(session.connection, "select_artifacts")}
     removed: list[Path] = []
     for month in (row["month"] for row in dropped):
         for kind in ("applications", "outcomes"):
             removed += (settings.landing_dir(portfolio) / kind).glob(f"{month}-??.*")
         removed += settings.quality_dir(portfolio).glob(f"{month}-??-r*.html")
+        removed += (settings.landing_dir(portfolio) / "scans").glob(f"{month}-??/*")
     before = _limit(keep_days, today).timestamp()
     for pattern in ("baseline-*.parquet", "training-*.parquet"):
         removed += [

@@ -13,14 +13,14 @@ from loan_scoring import database
 APPENDED = (
     "applications", "calls", "canary_nights", "contracts", "lookup_deliveries", "lookup_rows",
     "models", "outcome_changes", "outcome_changes_by_batch", "outcome_revisions", "quarantine",
-    "readings", "retrain_requests", "scores", "shadow_scores", "stream_messages", "trial_failures",
-    "trials",
+    "readings", "retrain_requests", "scan_deliveries", "scan_files", "scans", "scores",
+    "shadow_scores", "stream_messages", "trial_failures", "trials",
 )  # fmt: skip
 """Tables to which stages only add rows. Triggers guard the rows of what is published."""
 
 UPDATED = (
     "alerts", "batches", "deliveries", "landing_files", "mini_batches",
-    "outcome_drops", "shadows", "task_metrics", "valid_contracts",
+    "outcome_drops", "scanner_checks", "shadows", "task_metrics", "valid_contracts",
 )  # fmt: skip
 """Tables in which stages add and update rows. A trigger guards published revisions of `batches`."""
 
@@ -42,15 +42,16 @@ PLANNED = {
 BY_OWNER = (
     "approvals", "audit_log", "backups", "claims", "desk_rules", "dropped_partitions",
     "erased_files", "erasures", "exports", "model_signatures", "promotions", "publications",
-    "schema_migrations", "service_levels",
+    "scan_corrections", "schema_migrations", "service_levels",
 )  # fmt: skip
 """Tables that only the owner writes: by FUNCTIONS, migrations or retention."""
 
 FUNCTIONS = (
-    "analyze_queue", "claim_application", "create_partition", "decide_application",
-    "decide_referrals", "delete_known_applications", "delete_landed_rows", "publish_batch",
-    "publish_run", "record_approval", "record_audit_entry", "record_signature", "record_verdicts",
-    "refuse_batch", "restore_batch", "seal_stream_run", "undo_decision", "withdraw_batch",
+    "analyze_queue", "claim_application", "correct_scan", "create_partition",
+    "decide_application", "decide_referrals", "delete_known_applications", "delete_landed_rows",
+    "publish_batch", "publish_run", "record_approval", "record_audit_entry", "record_signature",
+    "record_verdicts", "refuse_batch", "restore_batch", "seal_stream_run", "undo_decision",
+    "withdraw_batch",
 )  # fmt: skip
 """Functions of the owner (SECURITY DEFINER) that the application may call."""
 

@@ -41,11 +41,14 @@ class RowRules:
         contract: contract of the portfolio.
         is_known: function that returns which keys are applications of another batch. If None, the
             rule `known_key` is not checked.
+        finds_repeats: False leaves the rule `duplicate_key` to the caller, who sees all rows.
     """
 
-    def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
+    def __init__(
+        self, contract: Contract, is_known: Lookup | None = None, *, finds_repeats: bool = True
+    ) -> None:
         self._contract = contract
-        self._keys = KeyRules(contract.key, is_known)
+        self._keys = KeyRules(contract.key, is_known, finds_repeats=finds_repeats)
 
     def remember(self, keys: pa.Array) -> None:
         """Record keys that the batch already has. A later row with such a key is a duplicate."""
@@ -81,8 +84,10 @@ class RowRules:
 class KeyRules:
     """The rules for keys: readable, not null, not repeated in the batch, not in another batch."""
 
-    def __init__(self, column: Column, is_known: Lookup | None = None) -> None:
-        self._column, self._is_known = column, is_known
+    def __init__(
+        self, column: Column, is_known: Lookup | None = None, *, finds_repeats: bool = True
+    ) -> None:
+        self._column, self._is_known, self._finds_repeats = column, is_known, finds_repeats
         self._seen_integers = SeenIntegers()
         self._seen_texts: set[str] = set()
 
@@ -94,7 +99,8 @@ class KeyRules:
         keys, faults = parse_column(self._column, block)
         unreadable = any_of([mask for _, mask in faults], len(keys))
         faults.append((f"null_key:{KEY}", as_mask(keys.is_null()) & ~unreadable))
-        faults.append((f"duplicate_key:{KEY}", self._repeated(keys)))
+        if self._finds_repeats:
+            faults.append((f"duplicate_key:{KEY}", self._repeated(keys)))
         if self._is_known is not None:
             faults.append((f"known_key:{KEY}", self._is_known(keys)))
         return keys, faults

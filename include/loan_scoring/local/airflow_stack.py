@@ -10,10 +10,14 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
 def stages_of(contract: Contract) -> tuple[str, ...]:
-    """Return the stages of a portfolio. Only some have a shadow or a stream."""
-    shadow = ("shadow",) if contract.promotion.shadow_nights else ()
-    stream = ("stream",) if contract.schedules.stream else ()
-    return (*STAGES, *shadow, *stream)
+    """Return the stages of a portfolio. Only some have a shadow, a stream, sites or scans."""
+    optional = {
+        "shadow": bool(contract.promotion.shadow_nights),
+        "stream": contract.schedules.stream is not None,
+        "federated": contract.federated is not None,
+        "scans": contract.scan_form is not None,
+    }
+    return (*STAGES, *(stage for stage, has in optional.items() if has))
 
 
 def airflow_stack(

@@ -79,13 +79,19 @@ def load_estimator(portfolio: str, name: str, sha256: str) -> Any:
 
 @lru_cache(maxsize=8)
 def _load(portfolio: str, name: str, sha256: str) -> Any:
+    return read_trusted(read_artifact(portfolio, name, sha256), f"{name} of {portfolio}")
+
+
+def read_trusted(content: bytes, what: str) -> Any:
+    """Return the estimator that the content of an artifact stores.
+
+    Raises:
+        StateError: it contains a type that is not trusted.
+    """
     skops = _skops()
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    content = read_artifact(portfolio, name, sha256)
     try:
         return skops.loads(content, trusted=list(TRUSTED))
     except UntrustedTypesFoundException as error:
-        raise StateError(
-            f"artifact {name} of {portfolio} is refused: {str(error).splitlines()[0]}"
-        ) from error
+        raise StateError(f"artifact {what} is refused: {str(error).splitlines()[0]}") from error

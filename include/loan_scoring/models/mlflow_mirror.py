@@ -3,7 +3,7 @@
 No decision depends on MLflow. MLflow's tables are in the schema `mlflow` of the same database, so
 that no MLflow server is needed. Each copy writes the runs and versions that MLflow does not have
 yet, and writes unfinished runs again. The tag `loan_scoring.id` identifies each run and version.
-No other module imports mlflow, because the import takes seconds.
+Other stages do not import mlflow, because the import takes seconds.
 """
 
 import json
@@ -22,6 +22,7 @@ from loan_scoring import database, settings
 from loan_scoring.database.files import read_artifact
 from loan_scoring.database.session import Session
 from loan_scoring.errors import TrackingError
+from loan_scoring.models.mlflow_flavour import write_flavour
 from loan_scoring.models.mlflow_schema import QUIET, mirror_lock, mlflow_url
 
 ID = "loan_scoring.id"
@@ -271,7 +272,8 @@ class _Mirror:
         with tempfile.TemporaryDirectory(prefix="loan-scoring-") as folder:
             path = Path(folder) / row["artifact"]
             path.write_bytes(content)
-            self.client.log_artifact(run_id, str(path), "model")
+            for each in [path, *write_flavour(path.parent, self.session, row, run_id)]:
+                self.client.log_artifact(run_id, str(each), "model")
             for name in ("features", "metrics", "training_data", "leaks"):
                 if row[name] is not None:
                     path = Path(folder) / f"{name}.json"

@@ -1,7 +1,6 @@
 """Register fitted models, load them, find the champions and record verdicts on promotions."""
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import __version__, database
@@ -10,6 +9,7 @@ from loan_scoring.database.files import store_by_content
 from loan_scoring.database.session import Session
 from loan_scoring.errors import MissingError, StateError
 from loan_scoring.models.artifacts import dump_estimator, load_estimator
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.waiting import waiting_model
 
 if TYPE_CHECKING:
@@ -17,22 +17,9 @@ if TYPE_CHECKING:
 
 PROPENSITY, PERSONAS = "propensity", "personas"
 KINDS = (PROPENSITY, PERSONAS)
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """A fitted model that is ready to be registered. The model has no version yet."""
-
-    kind: str
-    estimator: Any
-    parameters: dict[str, Any]
-    features: list[str]
-    metrics: dict[str, Any]
-    algorithm: str
-    baseline: dict[str, Any] | None = None
-    baseline_sample: bytes | None = None
-    leaks: dict[str, Any] | None = None
-    evaluation: dict[str, Any] | None = None
+"""The kinds of a pair, by which loans are scored."""
+SCANS = "scans"
+"""The kind of a classifier of scanned pages. It has no pair."""
 
 
 def versions_by_fingerprint(session: Session, fingerprint: str) -> dict[str, str]:
@@ -177,7 +164,7 @@ def champion_pair(session: Session) -> tuple[str, str]:
         StateError: no model has been promoted yet.
     """
     pair = _in_use(session)
-    if pair.keys() != set(KINDS):
+    if not pair.keys() >= set(KINDS):
         waiting = waiting_model(session)
         raise StateError(
             f"{session.contract.portfolio} has no champion, so nothing can be scored: "
@@ -196,9 +183,12 @@ def fitted_pair(session: Session, model_version: str) -> dict[str, str]:
     """Return the pair of versions, by kind, that was registered together with the given version.
 
     Raises:
-        StateError: there is no such version.
+        StateError: there is no such version, or it is a classifier of scans.
     """
-    return versions_by_fingerprint(session, model_row(session, model_version)["fingerprint"])
+    row = model_row(session, model_version)
+    if row["kind"] == SCANS:
+        raise StateError(f"{model_version} tells what a scanned page is: it scores no loan")
+    return versions_by_fingerprint(session, row["fingerprint"])
 
 
 def record_verdicts(

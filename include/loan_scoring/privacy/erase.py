@@ -22,8 +22,11 @@ from loan_scoring.privacy.rewriting import one_at_a_time, rewrite_files, update_
 
 log = logging.getLogger(__name__)
 
-DELETED = ("desk_queue", "loans", "outcomes", "outcome_revisions")
-"""Tables whose rows of the loan go; in all others, the loan becomes the pseudonym."""
+DELETED = ("desk_queue", "loans", "outcomes", "outcome_revisions", "scans")
+"""Tables whose rows of the loan go; in all others, the loan becomes the pseudonym.
+
+The corrections of a scanned page go with its row.
+"""
 SPECIAL = ("applications", "mini_batches")
 """Tables with a statement of their own."""
 LOCK_SECONDS = 30

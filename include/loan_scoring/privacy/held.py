@@ -21,8 +21,11 @@ from loan_scoring.privacy.artifacts import baseline_files, training_files
 from loan_scoring.privacy.delivered import delivered_files, find_records, has_field, lookups_by_loan
 from loan_scoring.privacy.exports import exports_with
 from loan_scoring.privacy.naming import naming_pattern
+from loan_scoring.privacy.scans import scan_corrections, scanned_files
 
-RECORD_TABLES = ("applications", "calls", "quarantine", "scores")
+RECORD_TABLES = (
+    "applications", "calls", "quarantine", "scan_corrections", "scans", "scores",
+)  # fmt: skip
 """Tables with the record of a loan itself, which are searched by key and not for its name."""
 BOOKKEEPING = ("audit_log", "backups", "contracts", "erased_files", "erasures", "schema_migrations")
 """Tables in which nothing is replaced: the audit log has a search of its own."""
@@ -32,8 +35,9 @@ def export_loan(session: Session, key: Any) -> dict[str, Any]:
     """Return everything that is held on a loan, ready for JSON except for dates and the like.
 
     `tables` has the rows by table, `named_in` the rows whose text names the loan. `files` has the
-    records in delivered files, baseline samples, training files and exported months. `not_read` has
-    the files that could not be searched. `backups` lists the backups, which may hold the loan too.
+    records in delivered files, baseline samples, training files, scans and exported months.
+    `not_read` has the files that could not be searched. `backups` lists the backups, which may hold
+    the loan too.
 
     Raises:
         MissingError: nothing is held on the loan.
@@ -43,6 +47,7 @@ def export_loan(session: Session, key: Any) -> dict[str, Any]:
         tables["quarantine"] = quarantined_rows(session, key)
         tables["calls"] = database.rows(session.connection, "select_calls_of_loan", text=str(key))
         tables["lookup_rows"] = _lookup_rows(session, key)
+        tables["scan_corrections"] = scan_corrections(session, key)
         named = rows_naming(session, key)
         named["audit_log"] = database.rows(
             session.connection, "select_audit_of_loan", pattern=naming_pattern(key)
@@ -61,6 +66,7 @@ def export_loan(session: Session, key: Any) -> dict[str, Any]:
         found = table.filter(pa.array(mask)).to_pylist()
         files += [{"file": shown(path), "row": each} for each in found]
     files += [{"file": shown(path), "rows": rows} for path, rows in training_files(session, key)]
+    files += [{"file": shown(path), "pages": each} for path, each in scanned_files(session, key)]
     exported, unread = exports_with(session, key)
     files += [{"file": location, "rows": rows} for location, rows in exported.items()]
     not_read |= unread

@@ -23,6 +23,7 @@ from loan_scoring.privacy.artifacts import baseline_files, training_files
 from loan_scoring.privacy.delivered import delivered_files, find_records, write_without
 from loan_scoring.privacy.exports import exports_with, put_export, rewritten_exports
 from loan_scoring.privacy.held import known_lines, lines_of, rows_by_key, shown, sources_elsewhere
+from loan_scoring.privacy.scans import scanned_files
 
 LOCK = ".erasure.lock"
 """File of the landing folder that an erasure locks.
@@ -67,6 +68,8 @@ def rewrite_files(
         except SourceError as error:
             not_read[shown(path)] = str(error)
     for path, _ in training_files(session, key):
+        _replace(session, begun, path, None)
+    for path, _ in scanned_files(session, key):
         _replace(session, begun, path, None)
     for path, table, mask in baseline_files(session, applications):
         _replace_baseline(session, begun, path, table.filter(pa.array(~mask)))

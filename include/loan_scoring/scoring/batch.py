@@ -24,6 +24,7 @@ from loan_scoring.errors import StateError
 from loan_scoring.features.lookups import last_delivery
 from loan_scoring.models import registry
 from loan_scoring.scoring.canary import settle_canary
+from loan_scoring.scoring.engine import engine_of, score_on_spark
 from loan_scoring.scoring.mini_batch import EMPTY_MINI_BATCH, score_mini_batch, scoring_run
 from loan_scoring.scoring.queue import fill_queue
 from loan_scoring.scoring.run_ids import (
@@ -237,11 +238,23 @@ def _refuse_older(session: Session, run: database.Row, current: database.Row) ->
 
 
 def score_batch(session: Session, batch_id: str, by: str | None = None) -> str:
-    """Plan, score and publish a batch in this process; return the id of the scoring run.
+    """Plan, score and publish a batch; return the id of the scoring run.
 
-    Mini-batches are scored in parallel, with one thread and one connection for each core.
+    The engine of the contract scores: Spark, or this process.
     """
     planned = plan_scoring(session, batch_id)
+    if engine_of(session.contract) == "spark":
+        score_on_spark(session, planned.scoring_run_id)
+    else:
+        _score_in_threads(session, planned)
+    publish_scores(session, planned.scoring_run_id, by)
+    with database.transaction(session.connection):
+        current = database.row(session.connection, "select_current_run", batch_id=batch_id)
+    return planned.scoring_run_id if current is None else str(current["scoring_run_id"])
+
+
+def _score_in_threads(session: Session, planned: ScoringPlan) -> None:
+    """Score mini-batches in parallel, with one thread and one connection for each core."""
     cores = len(os.sched_getaffinity(0))
 
     def work(mini_batches: list[int]) -> None:
@@ -253,7 +266,3 @@ def score_batch(session: Session, batch_id: str, by: str | None = None) -> str:
     with ThreadPoolExecutor(cores, thread_name_prefix="score") as pool:
         for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
             pass  # iterate over the results, because that raises the error of a failed thread
-    publish_scores(session, planned.scoring_run_id, by)
-    with database.transaction(session.connection):
-        current = database.row(session.connection, "select_current_run", batch_id=batch_id)
-    return planned.scoring_run_id if current is None else str(current["scoring_run_id"])

@@ -70,6 +70,12 @@ def derive_run_id(
     return f"{run_id}-canary-{canary['propensity_version']}-{split[:8]}"
 
 
+def lake_run_id(contract: Contract, batch_id: str, propensity: str, personas: str) -> str:
+    """Return the id of a run over applications of a lake, which have no revisions."""
+    policy = hashlib.sha256(policy_text(contract).encode()).hexdigest()
+    return f"{batch_id}-lake-{propensity}-{personas}-{policy[:8]}"
+
+
 def policy_text(contract: Contract) -> str:
     """Return the contract's policy as a scoring run stores it."""
     return json.dumps(contract.policy, sort_keys=True)

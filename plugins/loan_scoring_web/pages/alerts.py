@@ -22,6 +22,7 @@ CAUSES = {
     "contract": "A contract cannot be used",
     "delivery": "A channel does not deliver",
     "open_day": "The open day of a stream drifts",
+    "scans": "Scanned pages differ or are left",
 }
 
 

@@ -7,7 +7,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.promotion.signatures import ASKED
-from loan_scoring.models.registry import KINDS, PERSONAS, PROPENSITY
+from loan_scoring.models.registry import KINDS, PERSONAS, PROPENSITY, SCANS
 from loan_scoring.models.waiting import waiting_model
 from loan_scoring_web.pages.cutoffs import read_decisions
 from loan_scoring_web.pages.plots import Plot, make_plot
@@ -40,7 +40,8 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
         MissingError: `left` or `right` does not exist.
     """
     with database.transaction(session.connection):
-        rows = database.rows(session.connection, "select_models")
+        every = database.rows(session.connection, "select_models")
+        rows = [row for row in every if row["kind"] in KINDS]
         history = database.rows(session.connection, "select_promotions")
         champions = {kind: registry.champion_version(session, kind) for kind in KINDS}
         waiting = waiting_model(session)
@@ -70,6 +71,7 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
         },
         "asked": ASKED[session.contract.promotion.signatures],
         "pairs": pairs,
+        "classifiers": [row for row in reversed(every) if row["kind"] == SCANS],
         "shadows": shadows,
         "shadow_nights": nights,
         "canaries": canaries,

@@ -62,6 +62,7 @@ def queue(
     query: Annotated[QueueQuery, Query()],
 ) -> Response:
     """Show the queue, which lists the applications of a batch that a person must decide."""
+    has_scans = session.contract.scan_form is not None
     try:
         prepare_queue(session, query.batch)
         shown = read_queue_page(session, query, by(user))
@@ -70,8 +71,9 @@ def queue(
             raise
         # The request names no batch, and no batch is scored yet. This is normal in a new portfolio,
         # so show an empty desk instead of an error.
-        return page(request, "desk_empty.html", active="desk", reason=str(error))
-    return page(request, "desk.html", active="desk", **shown)
+        empty = {"reason": str(error), "has_scans": has_scans}
+        return page(request, "desk_empty.html", active="desk", **empty)
+    return page(request, "desk.html", active="desk", has_scans=has_scans, **shown)
 
 
 def prepare_queue(session: Session, batch_id: str | None) -> None:

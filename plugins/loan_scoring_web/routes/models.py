@@ -20,6 +20,7 @@ router = APIRouter(
 )
 
 VERSION = re.compile(r"(propensity|personas)-[1-9][0-9]{0,8}")
+OF_SCANS = re.compile(r"scans-[1-9][0-9]{0,8}")
 
 
 @router.get("")
@@ -41,13 +42,17 @@ def models(
 @router.get("/{model_version}/card")
 def card(request: Request, session: Reading, model_version: str) -> Response:
     """Show the model card that describes a version and the version fitted together with it."""
-    _refuse_no_version(model_version)
+    is_of_scans = OF_SCANS.fullmatch(model_version) is not None
+    if not is_of_scans:
+        _refuse_no_version(model_version)
     # Imported here because these modules import scikit-learn, which would slow the start of the API
     # server.
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html
+    from loan_scoring.scans.promotion import read_card as read_card_of_scans
 
-    shown = render_card_html(read_card(session, model_version), _back(request, session))
+    found = (read_card_of_scans if is_of_scans else read_card)(session, model_version)
+    shown = render_card_html(found, _back(request, session))
     return HTMLResponse(shown, headers=HEADERS)
 
 

@@ -1,3 +1,6 @@
 """Name the stages of a portfolio that are DAGs."""
 
-STAGES = ("ingest", "outcomes", "train", "score", "shadow", "metrics", "stream", "maintenance")
+STAGES = (
+    "scans", "ingest", "outcomes", "train", "federated", "score", "shadow", "metrics", "stream",
+    "maintenance",
+)  # fmt: skip

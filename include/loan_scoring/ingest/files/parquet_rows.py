@@ -78,7 +78,7 @@ class ParquetRows:
         self._places = [names.index(name) for name in self._asked]
         self._stored = [schema.names[place] for place in self._places]
         for name, place in zip(self._asked, self._places, strict=True):
-            _refuse_type(where, name, schema.field(place).type)
+            refuse_type(where, name, schema.field(place).type)
         self.declared_rows = self._file.metadata.num_rows
         if self.declared_rows == 0:
             raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
@@ -91,7 +91,7 @@ class ParquetRows:
                     end = self.next_line + part.num_rows
                     lines = np.arange(self.next_line, end, dtype=np.int64)
                     self.next_line = end
-                    yield _block(part, stored, lines)
+                    yield text_block(part, stored, lines)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
 
@@ -192,7 +192,7 @@ def _lengths(values: pa.Array) -> np.ndarray:
     return np.asarray(lengths.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _refuse_type(where: str, name: str, type_: pa.DataType) -> None:
+def refuse_type(where: str, name: str, type_: pa.DataType) -> None:
     """Refuse a column whose values have no text that the contract could mean.
 
     Raises:
@@ -210,7 +210,7 @@ def _refuse_type(where: str, name: str, type_: pa.DataType) -> None:
     raise SourceError(f"{where}: column {escaped_name(name)} is {type_}; {advice}")
 
 
-def _block(batch: pa.RecordBatch, stored: dict[str, str], lines: np.ndarray) -> Block:
+def text_block(batch: pa.RecordBatch, stored: dict[str, str], lines: np.ndarray) -> Block:
     """Return a block of rows as text.
 
     A row with a value that is no UTF-8, or that contains NUL, becomes a malformed record. Postgres

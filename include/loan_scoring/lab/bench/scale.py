@@ -15,15 +15,18 @@ import pyarrow as pa
 import pyarrow.csv
 
 from loan_scoring import database, settings
+from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.lab.bench.harness import DATABASE, run_in_process
-from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans, write_loans
+from loan_scoring.lab.bench.harness import DATABASE, delete_batches, run_in_process
+from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
 from loan_scoring.lab.bench.score import train_bench_pair
 from loan_scoring.local.throwaway import throwaway_database
 
 log = logging.getLogger(__name__)
 
 STAGES = ("ingest", "score", "metrics")
+PART_ROWS = 500_000
+"""Rows that are drawn at once."""
 QUERY = re.compile(r"((?:^[^\n]+\n)+)\n```sql\n(.*?)```", re.MULTILINE | re.DOTALL)
 """A paragraph of docs/queries.md that begins with a question, and the statement that answers it."""
 
@@ -63,6 +66,10 @@ class ScaleFigures:
     stages: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     tables: dict[str, int] = field(default_factory=dict)
     queries: list[AskedQuery] = field(default_factory=list)
+    labelled: int = 0
+    """Labelled loans of the training that is measured after the nights."""
+    training: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Cost of `ingest` and `train` of those loans, as in `stages`. Empty if there are none."""
 
     @property
     def applications(self) -> int:
@@ -75,7 +82,12 @@ class ScaleFigures:
 
 
 def measure_scale(
-    portfolio: str, folder: Path, nights: int, per_night: int, source: str | None = None
+    portfolio: str,
+    folder: Path,
+    nights: int,
+    per_night: int,
+    source: str | None = None,
+    labelled: int = 0,
 ) -> ScaleFigures:
     """Ingest, score and compare nights of drawn loans in a database of their own, and ask it.
 
@@ -88,12 +100,15 @@ def measure_scale(
         nights: number of nights.
         per_night: applications of each night.
         source: file or URL of the labelled loans. If None, `resolve_source` searches for a source.
+        labelled: loans to draw, with their outcomes, for a training after the nights, which the
+            contract's `training.max_loans` bounds. 0 for no training.
     """
     from loan_scoring import contract as contracts
 
     loans = prepare_loans(contracts.load(portfolio), folder, source)
     loans.tenfold.unlink()
-    found = ScaleFigures(loans.source, nights, per_night, loans.rows, {each: [] for each in STAGES})
+    stages: dict[str, list[dict[str, float]]] = {each: [] for each in STAGES}
+    found = ScaleFigures(loans.source, nights, per_night, loans.rows, stages, labelled=labelled)
     with throwaway_database(DATABASE) as url:
         with open_session(portfolio, url) as session:
             train_bench_pair(session, loans)
@@ -112,6 +127,17 @@ def measure_scale(
             after = _sizes(session)
             found.tables.update({name: size - before.get(name, 0) for name, size in after.items()})
             found.queries.extend(_ask(session))
+            if labelled:
+                delete_batches(session)
+        if labelled:
+            file = folder / "labelled.csv"
+            _write_drawn(loans, _table(loans), file, labelled)
+            for stage in ("ingest", "train"):
+                arguments = [stage, portfolio, HISTORY, str(file)]
+                found.training[stage] = run_in_process(
+                    "stage_process", arguments, url, loans.source
+                )
+                log.info("%s: %s", stage, found.training[stage])
     return found
 
 
@@ -119,26 +145,37 @@ def _nights(
     loans: BenchLoans, folder: Path, nights: int, per_night: int
 ) -> Iterator[tuple[str, Path]]:
     """Yield the batch_id and the file of each night, under keys that no other night has."""
-    contract = loans.contract
-    text = pa.csv.ConvertOptions(
-        strings_can_be_null=False,
-        column_types=dict.fromkeys([*contract.sources, contract.target.source], pa.string()),
-    )
-    table = pa.csv.read_csv(loans.file, convert_options=text)
-    dice = np.random.default_rng(contract.training.seed)
-    key, target = contract.key.sources[0], contract.target.source
-    start = date.fromisoformat(contract.replay.start)
-    first = 1 + max(int(each) for each in table.column(key).to_pylist())
+    table = _table(loans)
+    place = table.column_names.index(loans.contract.target.source)
+    table = table.set_column(place, table.column_names[place], pa.array([""] * table.num_rows))
+    start = date.fromisoformat(loans.contract.replay.start)
     for night in range(nights):
-        drawn = table.take(pa.array(dice.integers(0, table.num_rows, per_night)))
-        keys = pa.array(range(first + night * per_night, first + (night + 1) * per_night))
-        columns = {key: keys.cast(pa.string()), target: pa.array([""] * per_night)}
-        for name, values in columns.items():
-            drawn = drawn.set_column(drawn.column_names.index(name), name, values)
         batch_id = (start + timedelta(days=night)).isoformat()
         file = folder / f"{batch_id}.csv"
-        write_loans(drawn, contract, file)
+        _write_drawn(loans, table, file, per_night, night)
         yield batch_id, file
+
+
+def _table(loans: BenchLoans) -> pa.Table:
+    columns = [*loans.contract.sources, loans.contract.target.source]
+    text = pa.csv.ConvertOptions(
+        strings_can_be_null=False, column_types=dict.fromkeys(columns, pa.string())
+    )
+    return pa.csv.read_csv(loans.file, convert_options=text)
+
+
+def _write_drawn(loans: BenchLoans, table: pa.Table, file: Path, rows: int, turn: int = 0) -> None:
+    """Write rows of a table, drawn with replacement, under keys that no other turn has."""
+    key = loans.contract.key.sources[0]
+    dice = np.random.default_rng([loans.contract.training.seed, turn])
+    first = 1 + max(int(each) for each in table.column(key).to_pylist()) + turn * rows
+    options = pa.csv.WriteOptions(quoting_style="needed")
+    with pa.csv.CSVWriter(str(file), table.schema, write_options=options) as writer:
+        for done in range(0, rows, PART_ROWS):
+            part = min(PART_ROWS, rows - done)
+            drawn = table.take(pa.array(dice.integers(0, table.num_rows, part)))
+            keys = pa.array(range(first + done, first + done + part)).cast(pa.string())
+            writer.write(drawn.set_column(table.column_names.index(key), key, keys))
 
 
 def _analyze(session: Session) -> None:

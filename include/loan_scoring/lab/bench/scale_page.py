@@ -38,6 +38,7 @@ def scale_page(found: ScaleFigures, command: str) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(_stage_line(found, stage) for stage in STAGES),
         "",
+        *(training_section(found, command) if found.training else []),
         "## Tables",
         "",
         "With indexes, after `VACUUM ANALYZE`, without what the history of the training takes.",
@@ -74,6 +75,26 @@ def _stage_line(found: ScaleFigures, stage: str) -> str:
         f"{found.median(stage, 'cpu_seconds'):.1f} | {peak:.0f} | "
         f"{seconds / found.per_night * MILLION:.1f} |"
     )
+
+
+def training_section(found: ScaleFigures, command: str) -> list[str]:
+    """Return the lines on the training after the nights."""
+    lines = [
+        "## Training",
+        "",
+        f"`{command}`: {found.labelled:,} labelled loans, drawn with replacement, of which "
+        "`training.max_loans` of the contract bounds those that a training reads "
+        "([decision 64](adr/0064-training-in-bounded-memory.md)).",
+        "",
+        "| stage | seconds | CPU | peak, MiB |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for stage, cost in found.training.items():
+        lines.append(
+            f"| {stage} | {cost['seconds']:,.0f} | {cost['cpu_seconds']:,.0f} | "
+            f"{cost['peak_memory_bytes'] / 2**20:,.0f} |"
+        )
+    return [*lines, ""]
 
 
 def _table_lines(found: ScaleFigures) -> list[str]:

@@ -13,7 +13,7 @@ from loan_scoring.local.postgres import portfolio_database_url
 
 
 def main(stage: str, portfolio: str, batch_id: str, file: str = "") -> dict[str, float]:
-    """Run stage `ingest`, `score` or `metrics` of a batch, imports included.
+    """Run stage `ingest`, `score`, `metrics` or `train` of a batch, imports included.
 
     Return `seconds`, `cpu_seconds` (of this process, without Postgres's) and `peak_memory_bytes`.
     """
@@ -29,6 +29,10 @@ def main(stage: str, portfolio: str, batch_id: str, file: str = "") -> dict[str,
             from loan_scoring.scoring.batch import score_batch
 
             score_batch(session, batch_id)
+        elif stage == "train":
+            from loan_scoring.models.training.run import train
+
+            train(session)
         else:
             from loan_scoring.monitoring.metrics import compare_batch
 

@@ -11,6 +11,7 @@ from loan_scoring.models import registry
 from loan_scoring.models.card import checks, decisions, judgement, performance
 from loan_scoring.models.card.blocks import Block, Card, Section, Table, Text
 from loan_scoring.models.card.data import data_section, declined_sections
+from loan_scoring.models.card.federated import federated_sections
 from loan_scoring.models.card.mitigation import mitigation_section
 from loan_scoring.models.card.over_time import looks_text, over_time_section
 from loan_scoring.models.card.reasons import reasons_section
@@ -68,6 +69,7 @@ def read_card(session: Session, model_version: str) -> Card:
             *_derived_section(contract, propensity),
             performance.metrics_section(contract, propensity),
             *judgement.confusion_section(propensity),
+            *federated_sections(propensity),
             *decisions.long_run_sections(propensity),
             *performance.plot_sections(contract, propensity),
             *judgement.scorecard_section(contract, propensity),

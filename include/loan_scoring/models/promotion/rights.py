@@ -50,13 +50,14 @@ def refuse_own_training(
     Raises:
         StateError: the person started the training or the run.
     """
-    propensity = versions[PROPENSITY]
-    starters = triggered_by, trained_by(registry.model_row(session, propensity))
+    # A classifier of scans has no pair.
+    judged = versions.get(PROPENSITY) or next(iter(versions.values()))
+    starters = triggered_by, trained_by(registry.model_row(session, judged))
     if person(decided_by) not in (person(each) for each in starters if each is not None):
         return
     with database.transaction(session.connection):
         subject, details = ", ".join(versions.values()), {"reason": "own training"}
         audit.record_entry(session, decided_by, "promotion.denied", subject, details)
     raise StateError(
-        f"{decided_by} started the training of {propensity}, so another person must approve it"
+        f"{decided_by} started the training of {judged}, so another person must approve it"
     )

@@ -16,12 +16,14 @@ from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.baseline import sample_rows
 from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.holdout import cohort_days, holdout_policy, members
 from loan_scoring.models.out_of_time import OutOfTime, cut_out_of_time
-from loan_scoring.models.registry import PERSONAS, PROPENSITY, FittedModel
+from loan_scoring.models.registry import PERSONAS, PROPENSITY
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training import evaluation
 from loan_scoring.models.training.alternatives import (
+    Alternative,
     choose_alternative,
     fit_alternatives,
     learning_set,
@@ -160,6 +162,7 @@ def fit_pair(
     assign_old_personas: AssignOldPersonas | None = None,
     results: Sequence[TrialResult] = (),
     personas: FittedPersonas | None = None,
+    given: Alternative | None = None,
 ) -> list[FittedModel]:
     """Fit a propensity model and the personas. Return both models, ready to be registered.
 
@@ -171,14 +174,15 @@ def fit_pair(
             name of a matching old persona. If None, all clusters get new names.
         results: results of all trials, for mitigation. Without them there is only the chosen one.
         personas: personas that were fitted on the same rows. If None, they are fitted here.
+        given: propensity model that was fitted elsewhere. It is only measured here.
     """
     parts = split_rows(contract, training)
     X, y, learn, features = parts.X, parts.y, parts.learn, parts.features
     rejects = infer_rejects(contract, features, training.applicants, X.iloc[learn])
     data = learning_set(contract, training, parts, rejects)
-    plain, tried = data.fit(None, chosen), list(results) or [chosen]
-    alternatives = fit_alternatives(data, plain, tried)
-    fitted = choose_alternative(contract, plain, alternatives, tried)
+    plain, tried = given or data.fit(None, chosen), list(results) or [chosen]
+    alternatives = [] if given else fit_alternatives(data, plain, tried)
+    fitted = given or choose_alternative(contract, plain, alternatives, tried)
     model, chosen, long_run = fitted.model, fitted.result, fitted.long_run
     if personas is None:
         found, judged = fit_personas(contract, features, X.iloc[learn], y[learn])
@@ -233,8 +237,12 @@ def fit_pair(
             | {"holdout": parts.policy}
             | measure_cohorts(scorer, training.table, parts, probability)
             | evaluate_decisions(scorer, judged, judged_scores, long_run)
-            | compare_alternatives(
-                contract, training.table, parts, plain, alternatives, fitted, tried
+            | (
+                {}
+                if given
+                else compare_alternatives(
+                    contract, training.table, parts, plain, alternatives, fitted, tried
+                )
             )
             | describe_declined(scorer, training.applicants, X.iloc[learn], y[learn], rejects),
             baseline=baseline,

@@ -48,11 +48,11 @@ not change this version only because the package's version changes.
 NOT_FITTED: dict[str, Any] = dict.fromkeys(
     (
         "outcomes", "promotion", "performance", "business", "service_level", "retraining",
-        "notifications", "governance", "letter", "desk",
+        "notifications", "governance", "letter", "desk", "federated", "scan_form",
     ), True
 ) | {
     "columns": {"__all__": {"calendar"}},
-    "target": {"open"},
+    "target": {"open"}, "scoring": {"engine"}, "schedules": {"stream"},
     "ingest": {
         "quarantine", "max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on",
         "files",

@@ -13,8 +13,8 @@ from loan_scoring.contract import Contract, derivation
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.reasons import METHOD
-from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.training import search
 from loan_scoring.models.training.candidates import Trial, declared_trials
 from loan_scoring.models.training.cross_validation import (

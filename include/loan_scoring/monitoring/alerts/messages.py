@@ -19,6 +19,7 @@ LABELS = {
     "landing": "files and nights differ",
     "contract": "a contract cannot be used",
     "open_day": "the open day of a stream drifts",
+    "scans": "scanned pages differ or are left",
 }
 LONGEST = 1000
 """Maximum length of the text of one alert in a message, in characters.

@@ -231,8 +231,9 @@ def _check(session: Session, sealed: SealedDay) -> list[str]:
 
 
 def days_to_finish(session: Session, now: datetime | None = None) -> list[database.Row]:
-    """Return the ended days of the stream that are not sealed, published or compared, oldest first.
+    """Return the days of the stream that are not sealed, published or compared, oldest first.
 
+    These are the ended days, and those that a person sealed before their end.
     Each has `batch_id`, `is_sealed` and `is_published`.
     """
     today = local_time(session.contract.schedules.timezone, now).date()

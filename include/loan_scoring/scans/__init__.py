@@ -1,0 +1,1 @@
+"""Read scanned application forms, and give what is certain to the ordinary ingest."""
