@@ -1,6 +1,7 @@
 """How a run is shared out among pytest's workers, and what one of them builds for all."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ ONE_AIRFLOW = ("tests/browser", "tests/dags")
 
 APART = ("compose", "lending", "nights", "stream")
 """Folders of tests that `make test` leaves out. Each has a mark and a make target of its name."""
+
+OF_FLOWER = re.compile(r"^(from|import) (flwr|loan_scoring\.federated\.apps)\b", re.MULTILINE)
 
 LONGEST = ("tests/end_to_end", "tests/dags", "tests/browser", "tests/integration")
 
@@ -62,9 +65,15 @@ def folder_of(nodeid: str) -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave what needs a Docker engine or many minutes to targets that ask for it by mark."""
+    """Leave what needs a Docker engine or many minutes to targets that ask for it by mark.
+
+    Modules of Flower, which is in an environment of its own, are not looked through for doctests.
+    """
     is_apart = collection_path.parent == Path(__file__).parent and collection_path.name in APART
-    return True if is_apart and config.getoption("markexpr") != collection_path.name else None
+    if is_apart and config.getoption("markexpr") != collection_path.name:
+        return True
+    is_code = collection_path.suffix == ".py" and "federated" in collection_path.parts
+    return True if is_code and OF_FLOWER.search(collection_path.read_text()) else None
 
 
 @pytest.fixture(scope="session")
