@@ -104,7 +104,8 @@ def _logger() -> logging.Logger:
         if record.exc_info and record.exc_info[1] is not None:
             record.msg = f"{record.getMessage()}: {record.exc_info[1]}".partition("\n")[0]
             record.args, record.exc_info = (), None
-        return record.levelno >= logging.WARNING
+        is_wanted = not record.getMessage().startswith("Auto create topics is disabled")
+        return record.levelno >= logging.WARNING and is_wanted
 
     logger = logging.getLogger(f"{__name__}.faststream")
     if not logger.filters:
@@ -234,7 +235,10 @@ class KafkaStream:
         self._names, self._consumer, self._most = names, consumer, most
         self._taken: Any = None
         self._servers = urlsplit(url).netloc
-        self.broker = KafkaBroker(self._servers, graceful_timeout=60.0, logger=_logger())
+        # `prepare` asks for the topics. FastStream would wait a minute where none may be made.
+        self.broker = KafkaBroker(
+            self._servers, graceful_timeout=60.0, logger=_logger(), allow_auto_create_topics=False
+        )
 
     def subscribe(self, handle: Handle) -> None:
         from faststream import AckPolicy, Context
