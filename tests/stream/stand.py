@@ -64,7 +64,11 @@ class Kafka:
         self.url = self.process.stdout.readline().strip()
 
     restart = Redis.restart
-    stop = Redis.stop
+
+    def stop(self) -> None:
+        Redis.stop(self)  # type: ignore[arg-type] # both have a process
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 class Consumers:
@@ -88,7 +92,9 @@ class Consumers:
             each.kill()
         self._host.kill()
         self._host.wait()
-        self._log.close()
+        for each in (self._host.stdin, self._host.stdout, self._log):
+            assert each is not None
+            each.close()
 
 
 def name_broker(named: Path, url: str) -> None:
